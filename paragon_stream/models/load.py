@@ -65,6 +65,24 @@ def load(
         weights = load_weights(source, variant=variant, scale=scale, **facts)
     if variant is not None and variant != weights.spec.variant:
         raise CheckpointError(f"the variant is {weights.spec.variant}, not {variant}")
+    return as_module(
+        weights,
+        border=border,
+        strength=strength,
+        use_checkpointing=use_checkpointing,
+        attention_mode=attention_mode,
+    )
+
+
+def as_module(
+    weights: Weights,
+    *,
+    border: Border = "zero",
+    strength: float = 0.0,
+    use_checkpointing: bool = False,
+    attention_mode: str | None = "sdpa",
+) -> Any:
+    """The module of weights that were read; see `load`, whose options these are."""
     if attends_not(attention_mode) and weights.spec.has_attention:
         raise UsageError(
             f"{weights.name} was trained with attention, and its pictures are wrong without it: leave "

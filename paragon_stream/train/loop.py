@@ -152,14 +152,13 @@ class Training:
             taught = None if self.teacher is None else upright(self.teacher(low, strength), batch.turn)
         cut = recipe.data.context * recipe.network.scale
         cut += cut % 2  # keeps the siting of 4:2:0 chroma
-        if cut:
-            result, truth = result[..., cut:-cut, cut:-cut], truth[..., cut:-cut, cut:-cut]
+        inner = (..., slice(cut, -cut or None), slice(cut, -cut or None))
+        result, truth = result[inner], truth[inner]
         if self.luma_alone:
             result = with_chroma_of(result, truth)
         loss = self.loss(result, truth, halved)
         if taught is not None:
-            taught = taught[..., cut:-cut, cut:-cut] if cut else taught
-            taught = with_chroma_of(taught, truth) if self.luma_alone else taught
+            taught = with_chroma_of(taught[inner], truth) if self.luma_alone else taught[inner]
             loss = torch.lerp(loss, self.loss(result, taught, halved), recipe.teacher_share)
         total = loss
         if self.adversary is not None:

@@ -24,6 +24,11 @@ from paragon_stream.models.tail import FreeTail, factorise
 from paragon_stream.train.losses import LUMA
 
 
+def conditioned(features: Tensor, strength: Tensor, slope: Tensor) -> Tensor:
+    """The N×F×H×W features after `conv_in`, for N strengths and F slopes."""
+    return features + strength.view(-1, 1, 1, 1) * slope.view(1, -1, 1, 1)
+
+
 class TrainableNet(nn.Module):
     """N×3×H×W RGB in [0, 1] (and N strengths) to N×3×sH×sW; zero padding, so crop `radius` LR pixels of loss.
     With attention H and W must be multiples of the window."""
@@ -67,7 +72,7 @@ class TrainableNet(nn.Module):
         """Features after `conv_in`."""
         feat: Tensor = self.conv_in(x - 0.5)
         if self.slope is not None and strength is not None:
-            feat = feat + strength.view(-1, 1, 1, 1) * self.slope.view(1, -1, 1, 1)
+            feat = conditioned(feat, strength, self.slope)
         return feat
 
     def forward(self, x: Tensor, strength: Tensor | None = None) -> Tensor:

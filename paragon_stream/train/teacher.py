@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from paragon_stream.checkpoint import load_weights
 from paragon_stream.checkpoint.spec import STRENGTH_TENSOR
 from paragon_stream.errors import UsageError
-from paragon_stream.models.load import load
+from paragon_stream.models.load import as_module
+from paragon_stream.train.network import conditioned
 
 
 class Teacher(nn.Module):
@@ -32,7 +33,7 @@ class Teacher(nn.Module):
             raise UsageError(
                 f"the teacher {weights.name} is for ×{weights.spec.scale}, but the network is for ×{scale}"
             )
-        self.net: nn.Module = load(path).requires_grad_(False)
+        self.net: nn.Module = as_module(weights).requires_grad_(False)
         slope = weights.tensors.get(STRENGTH_TENSOR)
         if slope is not None:
             self.register_buffer("slope", torch.tensor(slope))
@@ -42,7 +43,7 @@ class Teacher(nn.Module):
     def _condition(self, layer: nn.Module, inputs: tuple[Tensor], features: Tensor) -> Tensor:
         """The first features for the strengths of this batch."""
         assert self._strength is not None
-        return features + self._strength.view(-1, 1, 1, 1) * self.get_buffer("slope").view(1, -1, 1, 1)
+        return conditioned(features, self._strength, self.get_buffer("slope"))
 
     @torch.no_grad()
     def forward(self, x: Tensor, strength: Tensor) -> Tensor:

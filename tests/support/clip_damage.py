@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -92,17 +92,24 @@ def text_file(target: Path) -> Path:
     return target
 
 
+def packets_changed(source: Path, target: Path, change: Callable[[int, bytes], bytes]) -> Path:
+    """The video of a file, with `change` applied to the number and the bytes of each packet."""
+    with av.open(str(source)) as file, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(file.streams.video[0], opaque=True)
+        for number, packet in enumerate(packet for packet in file.demux(video=0) if packet.size):
+            made = av.Packet(change(number, bytes(packet)))
+            made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
+            made.time_base, made.is_keyframe, made.stream = packet.time_base, packet.is_keyframe, stream
+            out.mux(made)
+    return target
+
+
 def packets_cut_short(source: Path, target: Path, *, share: float, seed: int) -> Path:
     """The video of a file, a `share` of whose packets lack their last two thirds."""
     chance = random.Random(seed)
-    with av.open(str(source)) as file, av.open(str(target), "w") as out:
-        stream = out.add_stream_from_template(file.streams.video[0], opaque=True)
-        for number, packet in enumerate(file.demux(video=0)):
-            if packet.size:
-                data = bytes(packet)
-                short = number > 3 and chance.random() < share
-                made = av.Packet(data[: max(20, len(data) // 3)] if short else data)
-                made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
-                made.time_base, made.is_keyframe, made.stream = packet.time_base, packet.is_keyframe, stream
-                out.mux(made)
-    return target
+
+    def change(number: int, data: bytes) -> bytes:
+        short = number > 3 and chance.random() < share
+        return data[: max(20, len(data) // 3)] if short else data
+
+    return packets_changed(source, target, change)

@@ -8,16 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 from paragon_stream.media.quantisers.bits import BitReader, HeaderError
-from paragon_stream.media.quantisers.hevc import stored_units, unit_kind
-from paragon_stream.media.quantisers.nal import payload, units
+from paragon_stream.media.quantisers.hevc import (
+    PPS,
+    RANDOM_ACCESS,
+    SLICES,
+    base_units,
+    stored_units,
+    unit_kind,
+)
+from paragon_stream.media.quantisers.nal import payload
 
-_SLICES = range(32)
 _SKIPPED_LEADING = (8, 9)
 """RASL pictures: shown before the random access point that they follow, predicted from what precedes it."""
-_RANDOM_ACCESS = range(16, 24)
 _CLEAN = 21
 """A CRA picture; the other random access points refer to nothing before them."""
-_PICTURE_PARAMETERS = 34
 _ENDS = (36, 37)
 _MOST_REORDERED = 16
 """A picture follows at most so many later ones out of a decoder (A.4.2, `MaxDpbSize`)."""
@@ -73,14 +77,11 @@ class HevcPictures:
     def must_show(self, packet: bytes) -> bool:
         """Whether the picture in `packet` must come out of a decoder."""
         shows = False
-        for unit in units(packet, self._length_size):
-            if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:  # another layer
-                continue
-            kind = unit_kind(unit)
-            if kind in _RANDOM_ACCESS and not shows:
+        for kind, unit in base_units(packet, self._length_size):
+            if kind in RANDOM_ACCESS and not shows:
                 self._skips_leading = self._ended or kind != _CLEAN
                 self._began, self._ended = True, False
-            shows |= kind in _SLICES and not (kind in _SKIPPED_LEADING and self._skips_leading)
+            shows |= kind in SLICES and not (kind in _SKIPPED_LEADING and self._skips_leading)
             self._ended |= kind in _ENDS
             self._hides |= _hides_pictures(unit)
         return shows and self._began and not self._hides
@@ -88,7 +89,7 @@ class HevcPictures:
 
 def _hides_pictures(unit: bytes) -> bool:
     """Whether `unit` is a picture parameter set with `output_flag_present_flag` (7.3.2.3.1)."""
-    if unit_kind(unit) != _PICTURE_PARAMETERS:
+    if unit_kind(unit) != PPS:
         return False
     bits = BitReader(payload(unit, header=2))
     try:

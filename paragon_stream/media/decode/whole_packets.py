@@ -64,4 +64,5 @@ def _has_right_checksums(packet: bytes) -> bool:
 
 def _has_its_end(packet: bytes) -> bool:
     """JPEG: the end marker follows the last scan. Padding may follow it."""
-    return packet.rfind(_END) > packet.rfind(_SCAN)
+    end = packet.rfind(_END)
+    return end >= 0 and packet.find(_SCAN, end) < 0

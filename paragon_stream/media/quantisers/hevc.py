@@ -6,14 +6,15 @@ are left out. Numbers in parentheses are sections of the standard.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from paragon_stream.media.quantisers.bits import BitReader, HeaderError
 from paragon_stream.media.quantisers.nal import ParameterSets, payload, sized_units, units
 
-_VPS, _SPS, _PPS = 32, 33, 34
-_IRAP = range(16, 24)
+_VPS, _SPS, PPS = 32, 33, 34
+SLICES = range(32)
+RANDOM_ACCESS = range(16, 24)
 _IDR = (19, 20)
 _B, _P, _I = 0, 1, 2
 _MOST_OF_A_SLICE_HEADER = 1024
@@ -58,7 +59,7 @@ class HevcHeaders:
     """Reads one stream, packet by packet in coded order. `extradata` is the container's header."""
 
     def __init__(self, extradata: bytes | None) -> None:
-        self._sets = ParameterSets(header=2, sequence=(_SPS, _read_sequence), picture=(_PPS, _read_picture))
+        self._sets = ParameterSets(header=2, sequence=(_SPS, _read_sequence), picture=(PPS, _read_picture))
         self._length_size, found = stored_units(extradata)
         for unit in found:
             self._sets.take(unit_kind(unit), unit)
@@ -69,11 +70,8 @@ class HevcHeaders:
         Counts like H.264's at 8 bits, at every depth. Coding without loss counts as 0.
         """
         found: list[float] = []
-        for unit in units(packet, self._length_size):
-            if len(unit) < 3 or unit[0] & 1 or unit[1] >> 3:  # another layer
-                continue
-            kind = unit_kind(unit)
-            if kind < 32:
+        for kind, unit in base_units(packet, self._length_size):
+            if kind in SLICES:
                 try:
                     header = payload(unit, header=2, limit=_MOST_OF_A_SLICE_HEADER)
                     value = self._slice(kind, BitReader(header))
@@ -87,7 +85,7 @@ class HevcHeaders:
     def _slice(self, kind: int, bits: BitReader) -> float | None:
         """The quantiser of a slice (7.3.6.1); None for one that inherits it."""
         first = bits.flag()
-        if kind in _IRAP:
+        if kind in RANDOM_ACCESS:
             bits.skip(1)  # no_output_of_prior_pics_flag
         picture = self._sets.pictures[bits.unsigned()]
         sequence = self._sets.sequences[picture.sequence]
@@ -114,6 +112,13 @@ class HevcHeaders:
 def unit_kind(unit: bytes) -> int:
     """`nal_unit_type` (7.4.2.2)."""
     return unit[0] >> 1 & 63 if unit else 0
+
+
+def base_units(packet: bytes, length_size: int) -> Iterator[tuple[int, bytes]]:
+    """The kind and the bytes of each unit of the base layer; those of other layers are left out."""
+    for unit in units(packet, length_size):
+        if len(unit) >= 3 and not (unit[0] & 1 or unit[1] >> 3):
+            yield unit_kind(unit), unit
 
 
 def stored_units(extradata: bytes | None) -> tuple[int, list[bytes]]:

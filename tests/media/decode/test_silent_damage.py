@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import pytest
+from clip_damage import packets_changed
 from clips import make_clip
 
 from paragon_stream.media.decode.decoder import Decoder
@@ -23,15 +23,7 @@ HEVC = f"{QUIET_X265}:keyint=10:bframes=3:b-adapt=0"
 
 def changed(source: Path, target: Path, numbers: Collection[int], change: Callable[[bytes], bytes]) -> Path:
     """The video of a file, with `change` applied to the packets of these numbers."""
-    with av.open(str(source)) as file, av.open(str(target), "w") as out:
-        stream = out.add_stream_from_template(file.streams.video[0], opaque=True)
-        for number, packet in enumerate(p for p in file.demux(video=0) if p.size):
-            data = bytes(packet)
-            made = av.Packet(change(data) if number in numbers else data)
-            made.pts, made.dts, made.duration = packet.pts, packet.dts, packet.duration
-            made.time_base, made.is_keyframe, made.stream = packet.time_base, packet.is_keyframe, stream
-            out.mux(made)
-    return target
+    return packets_changed(source, target, lambda number, data: change(data) if number in numbers else data)
 
 
 def decoded(path: Path, *, threads: int = 1, most: int | None = None) -> tuple[int, Damage]:

@@ -72,17 +72,22 @@ def timecodes(path: Path) -> set[str]:
     return {v for each in tags for k, v in each.items() if k.casefold() == "timecode"}
 
 
-@pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
-def test_a_part(tmp_path: Path, suffix: str) -> None:
-    plain = make_clip(tmp_path / "plain.mkv", frames=60, rate=Fraction(30000, 1001))
-    source = tmp_path / "in.mov"
-    with av.open(str(plain)) as a, av.open(str(source), "w") as b:
+def tagged(source: Path, target: Path, **tags: str) -> Path:
+    """The video of `source` with these tags."""
+    with av.open(str(source)) as a, av.open(str(target), "w") as b:
         video = b.add_stream_from_template(a.streams[0], opaque=True)
-        video.metadata["timecode"] = "01:02:03;04"
+        video.metadata.update(tags)
         for packet in a.demux():
             if packet.size:
                 packet.stream = video
                 b.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mp4", "mkv"])
+def test_a_part(tmp_path: Path, suffix: str) -> None:
+    plain = make_clip(tmp_path / "plain.mkv", frames=60, rate=Fraction(30000, 1001))
+    source = tagged(plain, tmp_path / "in.mov", timecode="01:02:03;04")
     assert timecodes(source) == {"01:02:03;04"}
     out = tmp_path / f"out.{suffix}"
     fast = {"engine": "null", "preset": "ultrafast", "overwrite": True}
@@ -173,14 +178,7 @@ def test_sei(shared: Path) -> None:
 def test_the_name_of_the_reel_is_kept_with_the_timecode(tmp_path: Path) -> None:
     """From QuickTime into Matroska and back; MP4 has no place for it, which is announced."""
     plain = make_clip(tmp_path / "plain.mkv", frames=5)
-    source = tmp_path / "in.mov"
-    with av.open(str(plain)) as a, av.open(str(source), "w") as b:
-        video = b.add_stream_from_template(a.streams[0], opaque=True)
-        video.metadata.update({"timecode": "01:02:03:04", "reel_name": "A001C003"})
-        for packet in a.demux():
-            if packet.size:
-                packet.stream = video
-                b.mux(packet)
+    source = tagged(plain, tmp_path / "in.mov", timecode="01:02:03:04", reel_name="A001C003")
     fast = {"engine": "null", "preset": "ultrafast", "strict": True}
     for path, name in [(source, "out.mov"), (source, "out.mkv"), (tmp_path / "out.mkv", "back.mov")]:
         report = paragon_stream.upscale(path, tmp_path / name, **fast)
