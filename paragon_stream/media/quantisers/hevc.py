@@ -117,7 +117,7 @@ def unit_kind(unit: bytes) -> int:
 def base_units(packet: bytes, length_size: int) -> Iterator[tuple[int, bytes]]:
     """The kind and the bytes of each unit of the base layer; those of other layers are left out."""
     for unit in units(packet, length_size):
-        if len(unit) >= 3 and not (unit[0] & 1 or unit[1] >> 3):
+        if len(unit) >= 2 and not (unit[0] & 1 or unit[1] >> 3):
             yield unit_kind(unit), unit
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 from clip_damage import packets_changed
 from clips import make_clip
@@ -16,6 +17,7 @@ from paragon_stream.media.facts.info import Damage
 from paragon_stream.media.live.connection import Connection, DecodedFrame
 from paragon_stream.media.live.source import CaptureOptions, find_source
 from paragon_stream.media.measure.roundtrip import QUIET_X265
+from paragon_stream.media.quantisers.hevc import base_units, stored_units
 
 FRAMES = 40
 HEVC = f"{QUIET_X265}:keyint=10:bframes=3:b-adapt=0"
@@ -86,6 +88,24 @@ def test_no_hevc_picture_is_missed_where_decoding_begins_in_the_middle(tmp_path:
     (tmp_path / "later.ts").write_bytes(data[: 3 * 188] + data[middle:])
     count, damage = decoded(tmp_path / "later.ts")
     assert 0 < count < FRAMES and damage.undecodable_packets == 0
+
+
+def test_hevc_pictures_around_an_end_of_sequence(tmp_path: Path) -> None:
+    """Decoders skip the pictures behind it that refer to pictures before it, as at the beginning of a stream.
+    They also discard those before it that wait to be shown, which counts (H.265, C.5.2.2)."""
+    options = {"x265-params": f"{HEVC}:open-gop=1"}
+    whole = make_clip(tmp_path / "whole.mkv", codec="libx265", options=options, frames=FRAMES)
+    with av.open(str(whole)) as file:
+        packets = [bytes(packet) for packet in file.demux(video=0) if packet.size]
+        length_size, _ = stored_units(file.streams.video[0].codec_context.extradata)
+    kinds = [{kind for kind, _ in base_units(packet, length_size)} for packet in packets]
+    keys = [number for number, found in enumerate(kinds) if 21 in found]
+    skipped = sum(bool(found & {8, 9}) for found in kinds[keys[0] : keys[1]])
+    assert skipped
+    end = b"\0\0\0\2\x48\1"  # a length, and a unit of type 36, which is its header alone
+    parted = changed(whole, tmp_path / "parted.mkv", {keys[0] - 1}, lambda data: data + end)
+    count, damage = decoded(parted)
+    assert count + damage.undecodable_packets == FRAMES - skipped
 
 
 def motion_jpeg(folder: Path) -> Path:
